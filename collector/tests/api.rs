@@ -480,3 +480,21 @@ fn a_request_that_comes_after_a_later_one_is_taken_and_counted() {
         assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
     }
 }
+
+#[test]
+fn a_gateway_that_claims_the_largest_numbers_and_texts_breaks_no_answer() {
+    let collector = Collector::start();
+    for (number, instance) in ["one", "two", "three"].iter().enumerate() {
+        let sync = json!({
+            "protocol": 2, "gateway": "edge", "instance": instance, "sequence": number, "sent_at_ms": 1,
+            "values_shared": u64::MAX, "dropped": {"outbox_full": u64::MAX}, "version": "<b>".repeat(1_000),
+            "policy_version": "p".repeat(100_000),
+        });
+        assert_eq!(collector.client.sync(&sync).status, 200);
+    }
+    let gateways = collector.ok("/api/v1/gateways");
+    let row = &gateways["rows"][0];
+    assert_eq!((&row["envoys"], &row["with_policy"], &row["versions"]), (&json!(3), &json!(0), &json!([])));
+    assert!(row["shared_values"].as_u64().unwrap() > 0 && row["dropped"].as_u64().unwrap() > 0, "{row}");
+    assert_eq!(collector.ok("/api/v1/accounts")["balanced"], json!(true));
+}

@@ -123,7 +123,7 @@ fn a_form_changes_something_only_with_the_role_the_secret_and_from_here() {
     let send = |cookie: &str, csrf: &str, more: &[(&str, &str)]| {
         let headers = [&[("cookie", cookie)], more].concat();
         let body = format!("csrf={csrf}&name=b&limit_usd=5.00&window=month&action=deny&team=&agent=&each=");
-        ask(&collector, "POST", "/budgets/new", &headers, &body)
+        ask(&collector, "POST", "/budgets", &headers, &body)
     };
     let is_there = || get(&collector, "/budgets/b", &writer).status == 200;
     for (cookie, csrf, more, status) in [
@@ -326,7 +326,7 @@ fn what_became_of_a_change_is_not_for_a_page_that_renews_its_figures() {
     let collector = Process::with(dir.path(), &tokens());
     let (cookie, csrf) = sign_in(&collector, "the-write-token", "/budgets");
     let body = format!("csrf={csrf}&name=b&limit_usd=5.00&window=month&action=deny&team=&agent=&each=");
-    assert_eq!(ask(&collector, "POST", "/budgets/new", &[("cookie", &cookie)], &body).status, 303);
+    assert_eq!(ask(&collector, "POST", "/budgets", &[("cookie", &cookie)], &body).status, 303);
     let says = |headers: &[(&str, &str)]| {
         ask(&collector, "GET", "/budgets/b", headers, "").body.contains("class=\"message done\"")
     };
@@ -396,7 +396,7 @@ fn whom_a_proxy_names_may_what_the_configuration_says() {
         (&[secret, bo, staff, here], &csrf, 403),
         (&[secret, ada, here], &csrf, 303),
     ] {
-        let answer = ask(&collector, "POST", "/budgets/new", headers, &body(csrf));
+        let answer = ask(&collector, "POST", "/budgets", headers, &body(csrf));
         assert_eq!(answer.status, status, "{headers:?}: {}", answer.body);
     }
     let trail = ask(&collector, "GET", "/api/v1/audit", &[secret, ada], "").body;

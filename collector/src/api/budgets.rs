@@ -297,6 +297,7 @@ pub(super) fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64)
         Window::Rolling(minutes) => since.saturating_add(minutes.saturating_mul(MINUTE_MS)),
         _ => window.end_ms,
     };
+    let is_rolling = matches!(budget.window, Window::Rolling(_));
     let reached = reached(remaining, burn, now).filter(|at| *at < until);
     let account = |state: &CounterState, instance: &String, account: &Account| GatewayAccount {
         gateway: state.gateways.get(instance).cloned(),
@@ -319,8 +320,8 @@ pub(super) fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64)
         source: stored.source.clone(),
         window: budget.window.to_string(),
         time_zone: budget.time_zone.clone(),
-        from: rfc3339(window.start_ms),
-        to: Some(window.end_ms).filter(|end| *end < u64::MAX).and_then(rfc3339),
+        from: rfc3339(window.start_ms.saturating_sub(budget.window.reach_ms())),
+        to: Some(window.end_ms).filter(|end| *end < u64::MAX && !is_rolling).and_then(rfc3339),
         limit: show(ledger.limit),
         used: show(used),
         held: show(ledger.held()),
@@ -418,6 +419,15 @@ mod tests {
             first_ms: first_ms.unwrap_or(window.start_ms),
         };
         serde_json::to_value(row(&stored, Some(&state), NOW)).unwrap()
+    }
+
+    #[test]
+    fn a_rolling_window_begins_as_long_ago_as_it_is_and_has_no_end() {
+        let row = shown_of("rolling 1h", 100, DAY, None, 1);
+        assert_eq!((&row["from"], &row["to"]), (&json!("2026-11-25T23:01:00Z"), &json!(null)));
+        let row = shown_of("day", 100, DAY, None, 1);
+        let day = (&json!("2026-11-26T00:00:00Z"), &json!("2026-11-27T00:00:00Z"));
+        assert_eq!((&row["from"], &row["to"]), day);
     }
 
     #[test]

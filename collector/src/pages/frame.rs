@@ -67,7 +67,7 @@ fn whole(visitor: &Visitor, title: &str, body: &Markup, status: StatusCode) -> R
                 (top(visitor))
                 (navigation(visitor))
                 main #main tabindex="-1" {
-                    @if let Some(said) = &visitor.said { (message(said)) }
+                    @if let Some(said) = visitor.said() { (message(&said)) }
                     div data-live-problem hidden {}
                     (body)
                     footer.page {

@@ -13,11 +13,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use http_body::Frame;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::visitor::Visitor;
-use crate::store::Newest;
+use crate::work::news::Heard;
 
 /// What a browser's `EventSource` listens to.
 pub(super) async fn listen(visitor: Visitor) -> Response {
@@ -30,25 +30,23 @@ pub(super) async fn listen(visitor: Visitor) -> Response {
     ([(CONTENT_TYPE, "text/event-stream")], Body::new(Lines(body))).into_response()
 }
 
-/// Writes an event for what is new, not too often, and a comment where nothing is, so that a client that is
-/// gone is noticed. It ends after a while: the browser then comes again, and shows again who it is.
-async fn tell(mut news: watch::Receiver<Newest>, lines: mpsc::Sender<&'static str>) {
+/// Writes an event for what is new, not too often, and another where nothing is, so that either side notices
+/// when the other is gone. It ends after a while: the browser then comes again, and shows again who it is.
+async fn tell(mut news: Heard, lines: mpsc::Sender<&'static str>) {
     let end = Instant::now() + LASTS;
     let mut line = FIRST;
     let mut next = Instant::now();
     while lines.send(line).await.is_ok() && next < end {
-        let mut end_of_news = news.clone();
         tokio::select! {
             () = lines.closed() => return,
-            _ = end_of_news.wait_for(|_| false) => return,
+            _ = news.end.changed() => return,
             () = sleep_until(next) => {}
         }
-        drop(end_of_news);
         let silent = Instant::now() + SILENT;
-        line = match timeout_at(silent.min(end), news.changed()).await {
+        line = match timeout_at(silent.min(end), news.newest.changed()).await {
             Ok(Ok(())) => CHANGED,
             Ok(Err(_)) => return,
-            Err(_) => COMMENT,
+            Err(_) => NOTHING,
         };
         next = Instant::now() + if line == CHANGED { BETWEEN } else { Duration::ZERO };
     }
@@ -72,10 +70,10 @@ impl HttpBody for Lines {
 /// How long a browser waits before it comes again, milliseconds.
 const FIRST: &str = "retry: 3000\n\n";
 const CHANGED: &str = "event: changed\ndata: new\n\n";
-const COMMENT: &str = ": nothing new\n\n";
+const NOTHING: &str = "event: nothing\ndata: new\n\n";
 /// Between two events: what is new meanwhile comes with the next one.
 const BETWEEN: Duration = Duration::from_secs(5);
 /// A line comes at least so often.
-const SILENT: Duration = Duration::from_secs(15);
+const SILENT: Duration = Duration::from_secs(5);
 /// How long one answer lasts.
 const LASTS: Duration = Duration::from_secs(300);

@@ -60,14 +60,20 @@ impl Sessions {
 
     fn put(&self, id: String, token: Option<Token>) -> anyhow::Result<Session> {
         let (csrf, now) = (Token::generate()?, Instant::now());
-        let session = Session { id: id.clone(), token, csrf, began: now, asked: now, said: None };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, session| session.holds(now));
-        if all.len() >= MOST
-            && let Some(oldest) = all.iter().min_by_key(|(_, one)| one.asked).map(|(id, _)| id.clone())
-        {
-            all.remove(&oldest);
+        // Whoever signs in again and again pushes out own sessions, and nobody else's.
+        let is_own = |one: &Session| {
+            token.as_ref().is_some_and(|token| one.token.as_ref().is_some_and(|own| own.is(token)))
+        };
+        let is_full = all.values().filter(|one| is_own(one)).count() >= MOST_OF_A_TOKEN;
+        if all.len() >= MOST || is_full {
+            let goes = all.iter().filter(|(_, one)| !is_full || is_own(one));
+            if let Some(oldest) = goes.min_by_key(|(_, one)| one.asked).map(|(id, _)| id.clone()) {
+                all.remove(&oldest);
+            }
         }
+        let session = Session { id: id.clone(), token, csrf, began: now, asked: now, said: None };
         all.insert(id, session.clone());
         Ok(session)
     }
@@ -154,6 +160,8 @@ const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 const IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 /// Most sessions at a time; one more ends that which was silent longest.
 const MOST: usize = 1_000;
+/// Most of one token.
+const MOST_OF_A_TOKEN: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -201,10 +209,17 @@ mod tests {
     fn there_is_a_bound_of_sessions() {
         let sessions = Sessions::default();
         let first = sessions.begin(Token::new("one")).unwrap();
-        for _ in 0..MOST {
+        let others = sessions.begin(Token::new("other")).unwrap();
+        for _ in 0..MOST_OF_A_TOKEN {
             sessions.begin(Token::new("other")).unwrap();
         }
-        assert!(sessions.of(&headers(&first)).is_none());
+        let is_there = |cookie: &str| sessions.of(&headers(cookie)).is_some();
+        assert!(is_there(&first) && !is_there(&others));
+        assert_eq!(sessions.0.lock().unwrap().len(), MOST_OF_A_TOKEN + 1);
+        for token in 0..MOST {
+            sessions.begin(Token::new(token.to_string())).unwrap();
+        }
+        assert!(!is_there(&first));
         assert_eq!(sessions.0.lock().unwrap().len(), MOST);
     }
 }

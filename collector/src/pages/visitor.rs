@@ -42,7 +42,8 @@ pub(super) struct Visitor {
     /// Name and role of whoever is signed in.
     pub(super) who: Option<(String, Role)>,
     pub(super) session: Option<Session>,
-    pub(super) said: Option<Said>,
+    /// It asks for a page that is shown already, to renew its figures.
+    renews: bool,
 }
 
 /// Name and highest role of a token that is for people.
@@ -60,8 +61,9 @@ pub(super) fn role_of(app: &App, token: &Token) -> Option<(String, Role)> {
 /// request comes first.
 pub(super) fn shown(app: &App, sessions: &Shared, headers: &HeaderMap) -> Option<Presented> {
     let has_token = headers.contains_key(AUTHORIZATION);
-    if let Some(session) = sessions.of(headers).filter(|_| !has_token) {
-        return session.token.map(Presented::Token);
+    let token = sessions.of(headers).and_then(|session| session.token);
+    if let Some(token) = token.filter(|token| !has_token && role_of(app, token).is_some()) {
+        return Some(Presented::Token(token));
     }
     match app.access.named(headers) {
         // The proxy may send a token of its own along.
@@ -89,12 +91,11 @@ impl Asks {
             let who = role_of(&site.app, &token);
             Self { shown: Some(Presented::Token(token)), who, ..Self::default() }
         };
+        // A session whose token was taken away is none, and hides nobody whom the proxy names.
         if let Some(session) = site.sessions.of(headers)
-            && let Some(token) = session.token.clone()
+            && let Some(asks) = session.token.clone().map(by_token).filter(|asks| asks.who.is_some())
         {
-            let asks = by_token(token);
-            let session = asks.who.is_some().then_some(session);
-            return Ok(Self { session, ..asks });
+            return Ok(Self { session: Some(session), ..asks });
         }
         let named = site.app.access.named(headers);
         if let Named::Somebody(person) = named {
@@ -128,6 +129,12 @@ impl Visitor {
         }
     }
 
+    /// What became of a change, for the page that its form leads to: not for one that renews figures.
+    pub(super) fn said(&self) -> Option<Said> {
+        let session = self.session.as_ref().filter(|_| !self.renews)?;
+        self.site.sessions.said(session)
+    }
+
     /// The page with this body, or with what went wrong.
     pub(super) fn show(&self, title: &str, body: Result<Markup, Refused>) -> Response {
         frame::page(self, title, body)
@@ -143,8 +150,6 @@ impl FromRequestParts<Site> for Visitor {
             Ok(pairs) => (pairs, None),
             Err(error) => (Vec::new(), Some(error.body_text())),
         };
-        // What became of a change is for the page that its form leads to, not for one that renews figures.
-        let renews = parts.headers.contains_key(RENEWS);
         let asks = Asks::of(site, &parts.headers).unwrap_or_default();
         let is_named = matches!(asks.shown, Some(Presented::Person(_)));
         let may_read = site.app.access.presented(asks.shown.as_ref(), Role::Read).is_some();
@@ -154,7 +159,7 @@ impl FromRequestParts<Site> for Visitor {
             path: parts.uri.path().to_owned(),
             pairs,
             host: host(&parts.headers),
-            said: asks.session.as_ref().filter(|_| !renews).and_then(|session| site.sessions.said(session)),
+            renews: parts.headers.contains_key(RENEWS),
             session: asks.session,
             who: asks.who,
         };

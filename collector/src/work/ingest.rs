@@ -99,7 +99,7 @@ pub fn accept(
         adds_rows: request.adds_rows,
         version: request.version.take().filter(|version| is_version(version)),
         oldest_ms: None,
-        policy_version: request.policy_version.take(),
+        policy_version: request.policy_version.take().filter(|version| version.len() <= NAME_BYTES_MAX),
         stops_heard: request.stops_heard,
         impossible: Vec::new(),
     };
@@ -258,7 +258,7 @@ fn sender(request: &SyncRequest, now_ms: u64) -> Sender {
         sequence: request.sequence,
         price_version: version.filter(|version| version.len() <= NAME_BYTES_MAX),
         dropped: known_reasons(&request.dropped),
-        values_shared: request.values_shared,
+        values_shared: request.values_shared.min(COUNT_MAX),
         received_ms: now_ms,
     }
 }
@@ -277,7 +277,7 @@ fn known_reasons(dropped: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
             && reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         let reason = if is_name && known.len() < REASONS_MAX { reason } else { "other" };
         let sum = known.entry(reason.to_owned()).or_default();
-        *sum = sum.saturating_add(*total);
+        *sum = sum.saturating_add(*total).min(COUNT_MAX);
     }
     known
 }
@@ -291,6 +291,8 @@ fn accepted() -> String {
 
 /// The oldest protocol that is accepted: the one before the newest, if there was one.
 const PROTOCOL_OLDEST: u32 = if PROTOCOL > 1 { PROTOCOL - 1 } else { PROTOCOL };
+/// No instance of a gateway counts more: what claims to is bounded, so that sums of many have room.
+const COUNT_MAX: u64 = 1 << 40;
 /// Longest version of a module.
 const VERSION_BYTES_MAX: usize = 32;
 /// Longest name of a gateway or instance, in bytes.

@@ -11,23 +11,38 @@ use crate::work::app::App;
 
 /// Tells when the newest of the store is another one.
 #[derive(Debug)]
-pub struct News(Mutex<Option<watch::Sender<Newest>>>);
+pub struct News(Mutex<Option<Told>>);
+
+#[derive(Debug)]
+struct Told {
+    newest: watch::Sender<Newest>,
+    /// Nothing is sent over it; it ends with the news.
+    end: watch::Sender<()>,
+}
+
+/// What somebody listens to.
+#[derive(Debug)]
+pub struct Heard {
+    /// What was written last; it ends when the collector stops.
+    pub newest: watch::Receiver<Newest>,
+    /// It only ends, at the same time.
+    pub end: watch::Receiver<()>,
+}
 
 impl Default for News {
     fn default() -> Self {
-        Self(Mutex::new(Some(watch::Sender::new(Newest::default()))))
+        let told = Told { newest: watch::Sender::new(Newest::default()), end: watch::Sender::new(()) };
+        Self(Mutex::new(Some(told)))
     }
 }
 
 impl News {
     /// What changes with the next news, and ends when the collector stops; `None` when it does already, and
     /// where as many listen as may.
-    pub fn listen(&self) -> Option<watch::Receiver<Newest>> {
+    pub fn listen(&self) -> Option<Heard> {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = told.as_ref().filter(|told| told.receiver_count() < LISTENERS_MAX)?;
-        let mut heard = told.subscribe();
-        heard.mark_unchanged();
-        Some(heard)
+        let told = told.as_ref().filter(|told| told.newest.receiver_count() < LISTENERS_MAX)?;
+        Some(Heard { newest: told.newest.subscribe(), end: told.end.subscribe() })
     }
 
     /// Ends what everybody listens to.
@@ -37,12 +52,12 @@ impl News {
 
     fn is_heard(&self) -> bool {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.as_ref().is_some_and(|told| told.receiver_count() > 0)
+        told.as_ref().is_some_and(|told| told.newest.receiver_count() > 0)
     }
 
     fn tell(&self, newest: Newest) {
         if let Some(told) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            told.send_if_modified(|known| std::mem::replace(known, newest) != newest);
+            told.newest.send_if_modified(|known| std::mem::replace(known, newest) != newest);
         }
     }
 }
@@ -79,8 +94,8 @@ mod tests {
         let news = News::default();
         assert!(!news.is_heard());
         news.tell(newest(1));
-        let mut heard = news.listen().unwrap();
-        assert!(news.is_heard() && !heard.has_changed().unwrap());
+        let Heard { newest: mut heard, end } = news.listen().unwrap();
+        assert!(news.is_heard() && end.has_changed().is_ok() && !heard.has_changed().unwrap());
         news.tell(newest(1));
         assert!(!heard.has_changed().unwrap());
         news.tell(newest(2));
@@ -88,7 +103,8 @@ mod tests {
         heard.mark_unchanged();
         assert!(!heard.has_changed().unwrap());
         news.end();
-        assert!(heard.has_changed().is_err() && news.listen().is_none() && !news.is_heard());
+        assert!(heard.has_changed().is_err() && end.has_changed().is_err());
+        assert!(news.listen().is_none() && !news.is_heard());
     }
 
     #[test]

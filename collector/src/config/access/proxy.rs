@@ -48,11 +48,11 @@ impl Whom {
 pub(super) fn read<'t>(document: &mut Document<'t>, access: &mut Section<'t>) -> Option<ProxyConfig> {
     let is_there = access.has("proxy");
     let mut section = document.section(access, "proxy");
-    let hash = document.text(&mut section, "secret_sha256", "what `tollgate token` printed");
+    let hash = document.text(&mut section, "secret_sha256", "64 hexadecimal digits");
     let secret = hash.as_deref().and_then(Token::from_sha256);
     if is_there && secret.is_none() {
         let message = "`access.proxy.secret_sha256` is needed, 64 hexadecimal digits: without a secret, \
-                       whoever reaches the collector could say who they are. `tollgate token` makes one";
+                       whoever reaches the collector could say who they are. It is the SHA-256 of what the proxy sends";
         document.at(&section, message);
     }
     let user = header(document, &mut section, "user");

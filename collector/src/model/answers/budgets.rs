@@ -42,7 +42,7 @@ pub struct BudgetRow {
     pub time_zone: String,
     /// Start of the window; null where that is no time of the calendar.
     pub from: Option<String>,
-    /// End of the window, exclusive; null where it has none.
+    /// End of the window, exclusive; null where it has none, as a prepaid one, or moves on, as a rolling one.
     pub to: Option<String>,
     /// How much may be spent in the window, with what was carried over and topped up.
     pub limit: Quantity,

@@ -131,6 +131,7 @@
   let since = new Date();
   async function renew() {
     if (document.hidden) return;
+    asked = Date.now();
     const busy = document.activeElement?.closest("[data-live]");
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html", "x-tollgate-renews": "1" }, redirect: "error" });
@@ -158,23 +159,25 @@
   // The collector says when there is something new, while the page is seen: a browser has few connections for
   // one address. Where it does not say so, the page asks by itself, and now and then all the same.
   let stream = null;
+  let [heard, asked] = [0, Date.now()];
   function listen() {
     stream?.close();
     stream = null;
     if (document.hidden) return;
     stream = new EventSource("/live");
-    stream.addEventListener("changed", renew);
+    stream.addEventListener("open", () => { heard = Date.now(); });
+    stream.addEventListener("nothing", () => { heard = Date.now(); });
+    stream.addEventListener("changed", () => { heard = Date.now(); renew(); });
     stream.addEventListener("error", () => { if (stream?.readyState !== EventSource.OPEN) renew(); });
   }
   if (live.length) {
-    let rounds = 0;
     addEventListener("load", listen);
     document.addEventListener("visibilitychange", () => { listen(); renew(); });
     setInterval(() => {
-      rounds += 1;
       if (stream?.readyState === EventSource.CLOSED) listen();
-      if (stream?.readyState !== EventSource.OPEN || rounds % 4 === 0) renew();
-    }, 15_000);
+      const [now, every] = [Date.now(), Date.now() - heard < 12_000 ? 60_000 : 15_000];
+      if (now - asked >= every) renew();
+    }, 5_000);
   }
 
   for (const part of live) part.dataset.text = part.textContent;

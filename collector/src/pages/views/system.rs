@@ -157,7 +157,9 @@ fn last_syncs(gateways: &GatewaysAnswer) -> Markup {
 fn late(ms: u64) -> String {
     match ms / 1_000 {
         seconds @ 0..100 => format!("{seconds}.{} s", ms % 1_000 / 100),
-        seconds => format!("{} min", seconds / 60),
+        seconds @ 100..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
     }
 }
 

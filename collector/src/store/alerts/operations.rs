@@ -136,7 +136,9 @@ impl Store {
     /// When the database fails.
     pub async fn gateways_seen(&self) -> Result<Vec<GatewaySeen>, StoreError> {
         self.read(|connection, _| {
-            let sql = "SELECT gateway, max(last_seen_ms), sum(values_shared), max(values_shared_ms)
+            // Rows that were written without a bound may hold any number.
+            let sql =
+                "SELECT gateway, max(last_seen_ms), sum(min(values_shared, 1 << 40)), max(values_shared_ms)
                  FROM gateway_instances GROUP BY gateway";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([], |row| {

@@ -62,8 +62,9 @@ pub(in crate::store) fn booked(
 
 impl Accounts {
     fn agree(&self) -> bool {
-        let dropped: u64 = self.dropped.values().sum();
-        let ended = [self.stored, self.duplicate, self.folded, dropped].iter().sum::<u64>();
+        let ended = [self.stored, self.duplicate, self.folded];
+        let ended =
+            ended.iter().chain(self.dropped.values()).fold(0, |sum: u64, one| sum.saturating_add(*one));
         self.received == ended
             && self.stored == self.kept.saturating_add(self.expired)
             && self.stored.saturating_add(self.folded) == self.summarised

@@ -43,12 +43,14 @@ pub(super) fn named(proxy: &ProxyConfig, headers: &HeaderMap) -> Named {
     }
     let name = the_only(headers, &proxy.user).and_then(|value| str::from_utf8(value.trim_ascii()).ok());
     let Some(name) = name.filter(|name| is_name(name)) else { return Named::Nobody };
-    let groups = proxy.groups.iter().flat_map(|header| headers.get_all(header));
-    let groups: Vec<&str> = groups
-        .filter_map(|value| str::from_utf8(value.as_bytes()).ok())
-        .flat_map(|text| text.split(','))
-        .map(str::trim)
-        .collect();
+    let groups = match proxy.groups.as_ref().filter(|header| headers.contains_key(*header)) {
+        None => "",
+        Some(header) => match the_only(headers, header).and_then(|value| str::from_utf8(value).ok()) {
+            Some(groups) => groups,
+            None => return Named::Nobody,
+        },
+    };
+    let groups: Vec<&str> = groups.split(',').map(str::trim).collect();
     let is_for = |whom: &Whom| match whom {
         Whom::Everyone => true,
         Whom::User(user) => user == name,
@@ -122,6 +124,8 @@ mod tests {
         assert_eq!(ask(&[("x-tollgate-proxy-secret", "another"), user]), Named::Forged);
         assert_eq!(ask(&[secret, ("x-tollgate-proxy-secret", "another"), user]), Named::Forged);
         assert_eq!(ask(&[secret, user, ("x-forwarded-email", "bo@example.com")]), Named::Nobody, "whom?");
+        let twice = [secret, user, ("x-groups", "sales"), ("x-groups", "finops")];
+        assert_eq!(ask(&twice), Named::Nobody, "one of them may be the client's");
         assert!(matches!(ask(&[secret, user]), Named::Somebody(_)));
     }
 

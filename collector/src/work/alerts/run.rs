@@ -63,15 +63,23 @@ pub async fn deliver_forever(app: Arc<App>) {
 pub async fn judge(app: &App, lead: Option<Lead>, now_ms: u64) -> Result<u64, StoreError> {
     let config = app.config();
     let AlertsConfig { rules, channels } = &config.alerts;
-    let mut judged = Vec::new();
+    let (mut judged, mut unjudged) = (Vec::new(), Vec::new());
     for rule in rules {
-        let alerts = alerts_of(app, rule, now_ms).await?;
-        judged.push(Judged { rule: rule.name.clone(), alerts, channels: rule.channels.clone() });
+        match alerts_of(app, rule, now_ms).await {
+            Ok(alerts) => {
+                judged.push(Judged { rule: rule.name.clone(), alerts, channels: rule.channels.clone() });
+            }
+            // It keeps what it said, and holds up no other.
+            Err(error) => {
+                error!(%error, "Alert rule `{}` could not be judged; it is tried again", rule.name);
+                unjudged.push(&rule.name);
+            }
+        }
     }
     judged.extend(unwatched(app, &judged, now_ms).await?);
     // What a rule said that is gone does not hold any more.
     for rule in app.store.open_rules().await? {
-        if !judged.iter().any(|known| known.rule == rule) {
+        if !judged.iter().any(|known| known.rule == rule) && !unjudged.contains(&&rule) {
             judged.push(Judged { rule, ..Judged::default() });
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::api::extract::Segment;
 use crate::model::answers::budgets::{BudgetChange, BudgetChanged, BudgetRow, ToppedUp};
 use crate::model::role::Role;
+use crate::model::text::printable;
 use crate::pages::ask::Refused;
 use crate::pages::forms::{Sent, csrf_of};
 use crate::pages::query::{Query, address, escaped};
@@ -66,7 +67,7 @@ fn needs(visitor: &Visitor) -> Markup {
         section.card {
             h2 { "Change it" }
             @match &visitor.who {
-                Some((name, _)) => p { "The token " strong { (name) } " may read. Changing a budget needs one with the role " code { "write" } "." },
+                Some((name, _)) => p { strong { (printable(name)) } " may read. Changing a budget needs the role " code { "write" } "." },
                 None => p { a href=(address("/sign-in", &[("to".into(), visitor.path.clone())])) { "Sign in" } " with a token that may write, to top it up or change it." },
             }
         }
@@ -81,7 +82,7 @@ pub(super) fn new(visitor: &Visitor) -> Markup {
     html! {
         details.card open[visitor.pair("new").is_some()] {
             summary { "New budget" }
-            form.stack.wide-form method="post" action="/budgets/new" {
+            form.stack.wide-form method="post" action="/budgets" {
                 (csrf_of(visitor))
                 label { "Name" input name="name" required maxlength="64"; }
                 label { "Limit in $" input name="limit_usd" required placeholder="250.00" inputmode="decimal" maxlength="40"; }
@@ -145,7 +146,7 @@ pub(in crate::pages) async fn define(Segment(name): Segment, sent: Sent) -> Resp
     sent.then(&format!("/budgets/{}", escaped(&name)), done)
 }
 
-/// `POST /budgets/new`.
+/// `POST /budgets`.
 pub(in crate::pages) async fn create(sent: Sent) -> Response {
     let name = sent.field("name").to_owned();
     let mut scope = Map::new();

@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::{action, gauge, outlook, window};
 use super::{change, over_time};
 use crate::api::extract::Segment;
+use tollgate_core::budget::scope::Dimension as Scoped;
+
 use crate::model::answers::allow::scope_text;
 use crate::model::answers::budgets::{BudgetRow, Budgets};
 use crate::model::answers::records::RecordsPage;
@@ -38,7 +40,7 @@ async fn budget(visitor: &Visitor, name: &str) -> Result<Markup, Refused> {
             html! { header.title { h1 { (printable(name)) } } p.empty { "Nothing is known of it yet." } },
         );
     };
-    let filters = filters(first);
+    let (filters, are_exact) = filters(first);
     let mut spent = Query::new("/api/v1/summary").with("by", "day,agent").with("top", "6");
     spent = match &first.from {
         Some(from) if first.window != "prepaid" => spent.with("from", from.clone()),
@@ -46,7 +48,7 @@ async fn budget(visitor: &Visitor, name: &str) -> Result<Markup, Refused> {
     };
     let spent = spent.and(&filters);
     let by_agent = visitor.api.get::<SummaryAnswer>(&spent).await;
-    let used = match over_time::question(first, &filters) {
+    let used = match over_time::question(first, &filters).filter(|_| are_exact) {
         Some(query) => Some((visitor.api.get::<SummaryAnswer>(&query).await, query)),
         None => None,
     };
@@ -73,7 +75,7 @@ async fn budget(visitor: &Visitor, name: &str) -> Result<Markup, Refused> {
             (card_of(visitor, "Use over time", &query, answer, |answer| over_time::chart(first, &answer)))
         }
         (card_of(visitor, "What its calls cost by day and agent", &spent, by_agent, |answer| {
-            spend::chart("What its calls cost", &answer, "agent")
+            html! { (nearest(&filters, are_exact)) (spend::chart("What its calls cost", &answer, "agent")) }
         }))
         (change::forms(visitor, name, &answer.rows, &defined))
         (card(visitor, "What gateways hold", &query, gateways(&answer.rows)))
@@ -87,15 +89,36 @@ async fn budget(visitor: &Visitor, name: &str) -> Result<Markup, Refused> {
     })
 }
 
-/// Filters of reports that are a budget's scope, as far as reports have them.
-fn filters(row: &BudgetRow) -> Vec<(String, String)> {
-    let named = row.scope.dimensions().flat_map(|of| {
+/// Filters of reports that come nearest to a budget's scope, and whether they find just the calls that it
+/// counts: a budget also counts models by the names that an alias or a snapshot has, and calls that name no
+/// environment under the one of the gateway.
+fn filters(row: &BudgetRow) -> (Vec<(String, String)>, bool) {
+    let (mut filters, mut are_exact) = (Vec::new(), true);
+    for of in row.scope.dimensions() {
         let name = of.to_string();
-        let values =
-            row.scope.values(of).iter().filter(|value| !value.contains('*') && !value.starts_with('!'));
-        values.map(move |value| (name.clone(), value.clone())).collect::<Vec<_>>()
-    });
-    named.filter(|(name, _)| Dimension::from_name(name).is_some()).collect()
+        are_exact &= matches!(of, Scoped::Agent | Scoped::Team | Scoped::Feature | Scoped::Provider);
+        for value in row.scope.values(of) {
+            match !value.contains('*') && !value.starts_with('!') && Dimension::from_name(&name).is_some() {
+                true => filters.push((name.clone(), value.clone())),
+                false => are_exact = false,
+            }
+        }
+    }
+    (filters, are_exact)
+}
+
+/// What is said where reports cannot ask for just the calls of a budget.
+fn nearest(filters: &[(String, String)], are_exact: bool) -> Markup {
+    let named: Vec<String> = filters.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    html! {
+        @if !are_exact {
+            p.note {
+                "Reports cannot ask for just the calls that this budget counts. These are "
+                @if named.is_empty() { "all calls" } @else { "the calls of " (printable(&named.join(", "))) }
+                "; what counts stands under Used."
+            }
+        }
+    }
 }
 
 fn figures(row: &BudgetRow, refused: &str) -> Markup {

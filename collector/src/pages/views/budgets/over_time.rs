@@ -12,12 +12,12 @@ use crate::model::clock::now;
 use crate::pages::charts::{Reached, running};
 use crate::pages::query::Query;
 
-/// The question behind it, where reports can ask for just the calls that the budget counts, in a window that
-/// began at a time of its own.
+/// The question behind it, for one counter in dollars, in a window that has an end.
 pub(super) fn question(row: &BudgetRow, filters: &[(String, String)]) -> Option<Query> {
     let (from, _, tz) = window(row)?;
-    let named: usize = row.scope.dimensions().map(|of| row.scope.values(of).len()).sum();
-    if named != filters.len() || row.each.is_some() || !matches!(row.limit, Quantity::Dollars(_)) {
+    // Reports know whole hours.
+    let is_whole = from.as_second().rem_euclid(3_600) == 0;
+    if !is_whole || row.each.is_some() || !matches!(row.limit, Quantity::Dollars(_)) {
         return None;
     }
     let unit = if now().duration_since(from).as_hours() < 72 { "hour" } else { "day" };
