@@ -53,15 +53,7 @@ fn whole(visitor: &Visitor, title: &str, body: &Markup, status: StatusCode) -> R
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · Tollgate" }
-                link rel="stylesheet" href=(assets::style());
-                link rel="icon" href=(assets::icon()) type="image/svg+xml";
-                script src=(assets::script()) defer {}
-            }
+            head { (meta(title)) script src=(assets::script()) defer {} }
             body {
                 a.skip href="#main" { "Skip to the content" }
                 (top(visitor))
@@ -81,19 +73,24 @@ fn whole(visitor: &Visitor, title: &str, body: &Markup, status: StatusCode) -> R
     (status, Html(page.into_string())).into_response()
 }
 
+/// What the head of each page has.
+fn meta(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        title { (title) " · Tollgate" }
+        link rel="stylesheet" href=(assets::style());
+        link rel="icon" href=(assets::icon()) type="image/svg+xml";
+    }
+}
+
 /// A page without what stands around others, for those who are not signed in.
 pub(super) fn bare(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · Tollgate" }
-                link rel="stylesheet" href=(assets::style());
-                link rel="icon" href=(assets::icon()) type="image/svg+xml";
-            }
+            head { (meta(title)) }
             body.bare { main #main { h1 { "Tollgate" } (body) } }
         }
     }

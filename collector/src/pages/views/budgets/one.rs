@@ -80,6 +80,7 @@ async fn budget(visitor: &Visitor, name: &str) -> Result<Markup, Refused> {
         (change::forms(visitor, name, &answer.rows, &defined))
         (card(visitor, "What gateways hold", &query, gateways(&answer.rows)))
         (card_of(visitor, "Refusals", &refusals, last, |page| html! {
+            (nearest(&filters, are_exact))
             p { (show::count(answer.rows.iter().map(|row| i128::from(row.denied)).sum::<i128>())) " calls were refused in this window as each may cost more than is left." }
             @if page.rows.is_empty() { p.empty { "No call of its scope was refused by anything in seven days." } }
             @else { p.note { "The latest calls of its scope that were refused, by this budget or by something else:" } (records::rows(&page, &Asked::default())) }
